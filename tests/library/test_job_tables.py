@@ -392,3 +392,37 @@ def test_jobs_whose_key_gets_a_uuid_can_be_worked_on(alive: Project, server: Ser
         assert {str(key["cage"]) for _, key, _ in jobs(alive)} == {number}
         used = alive.python("-c", USES.replace("work.Wash", "work.Score"))
         assert used.code == 0 and used.out.split()[-1] == "uuid" and int(used.out.split()[-2]) > 0, used.out + used.err
+
+
+@pytest.mark.parametrize("change", ["another name", "another tier", "another name and key"])
+def test_a_table_of_jobs_says_whose_jobs_they_are(alive: Project, server: Server, change: str) -> None:
+    """As DataJoint makes it, after a rename, and after it is taken back."""
+    name = "Score" if "tier" in change else "Mark"
+    with put_back(alive.folder / "src/my_pipeline"):
+        before = comment_of_jobs(alive, server, "Score")
+        tier = "Imported" if "tier" in change else "Computed"
+        alive.replace(alive.module("work"), "class Score(dj.Computed)", f"class {name}(dj.{tier})")
+        if "key" in change:
+            alive.replace(alive.module("life"), "    animal_id : int32", "    animal_id : int64")
+        answers = () if "tier" in change else ("--rename-table", "work.Score=Mark")
+        ok(alive, "revise", "-m", "next", *answers)
+        ok(alive, "migrate")
+        carried = comment_of_jobs(alive, server, name)
+        assert carried != before
+        quote = "`" if server.backend == "mysql" else '"'
+        server.execute(f"DROP TABLE dev_work.{quote}~~{name.lower()}{quote}")
+        made = alive.python("-c", f"from my_pipeline import work; work.{name}.jobs.refresh()")
+        assert made.code == 0, made.err
+        assert comment_of_jobs(alive, server, name) == carried  # as DataJoint makes it
+        ok(alive, "rollback", "work", "--to", "1.0.0", "--along")
+    assert comment_of_jobs(alive, server, "Score") == before
+
+
+def comment_of_jobs(project: Project, server: Server, name: str) -> str:
+    """The comment of a table's job table."""
+    table = f"~~{name.lower()}"
+    sql = f"SELECT table_comment FROM information_schema.tables WHERE table_schema = 'dev_work' AND table_name = '{table}'"
+    if server.backend == "postgresql":
+        sql = f"SELECT obj_description('dev_work.\"{table}\"'::regclass)"
+    ((found,),) = server.execute(sql)
+    return str(found)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from ..dialects.base import Dialect
 from ..dialects.steps import Column, NewKey, Probe, Step
-from ..internals.job_tables import COLUMNS, INDEX, MISSED, PREFIX, key
+from ..internals.job_tables import COLUMNS, INDEX, MISSED, PREFIX, comment, key
 from ..operations.origins import Origins, resolved
 from ..operations.structure import Tables
 from ..schema.model import ForeignKey, Table, TableName
@@ -83,6 +83,9 @@ def _renamed(
     if moved != job:
         words = f"let the jobs of {old_name} follow to {new_name}"
         yield from _called(dialect.rename_table(job, moved), dialect.lacks(job), words)
+    if old_name != new_name:
+        noted = dialect.change_comment(moved, comment(dialect.full(new_name)))
+        yield replace(noted, words=f"say that the jobs are those of {new_name}")
     for name, new in names:
         if name != new:
             sql = f"ALTER TABLE {dialect.full(moved)} RENAME COLUMN {dialect.quote(name)} TO {dialect.quote(new)}"

@@ -175,6 +175,10 @@ class Dialect(ABC):
         Rows that get none, or the same as others, go.
         """
 
+    @abstractmethod
+    def change_comment(self, name: TableName, comment: str) -> Step:
+        """Give a table another comment, outside of what is compared of it."""
+
     def has(self, name: TableName, column: str = "") -> str:
         """Give a query that is true where there is such a table, or such a column of it."""
         return self.lacks(name, column).replace("COUNT(*) = 0", "COUNT(*) > 0", 1)

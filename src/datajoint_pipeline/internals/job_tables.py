@@ -28,6 +28,11 @@ INDEX = ("status", "priority", "scheduled_time")
 MISSED = "status IN ('error', 'ignore')"
 
 
+def comment(full: str) -> str:
+    """Give the comment of the job table of a table, which is given as statements name it."""
+    return f"Job queue for {full}"
+
+
 def key(table: Table) -> tuple[str, ...]:
     """Give the attributes that tell the jobs of a table apart: those of its primary key that foreign keys bring."""
     return tuple(name for name in table.primary_key if any(name in key.attributes for key in table.foreign_keys))

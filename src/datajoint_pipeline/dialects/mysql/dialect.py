@@ -301,6 +301,13 @@ class MySQL(Dialect):
     def change_key(self, old: TableName, new: TableName, key: NewKey, title: str) -> list[Step]:
         return jobs.change_key(self, old, new, key, title)
 
+    def change_comment(self, name: TableName, comment: str) -> Step:
+        (database, table), text = self.place(name), texts.literal(comment)
+        there = f"table_schema = {self.literal(database)} AND table_name = {self.literal(table)}"
+        done = f"SELECT COUNT(*) > 0 FROM information_schema.tables WHERE {there} AND table_comment = {text}"
+        sql = f"ALTER TABLE {self.full(name)} COMMENT = {text}, ALGORITHM = INPLACE"
+        return Step(sql, (name,), f"change the comment in {name}", done=done)
+
     # --- Indexes and foreign keys ------------------------------------------------------------------------------------
 
     def _key_names(self, name: TableName) -> set[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from ...internals.job_tables import comment
 from ...schema.model import TableName
 from ...schema.naming import shorten, unused
 from ..base import Dialect
@@ -49,7 +50,7 @@ def change_key(dialect: Dialect, old: TableName, new: TableName, key: NewKey, ti
     put = f"INSERT INTO {full} ({into}) {rows}"
     made = [
         Step(
-            f"CREATE TABLE {full} ({body}) ENGINE = InnoDB COMMENT = {texts.literal(f'Job queue for {key.table}')} "
+            f"CREATE TABLE {full} ({body}) ENGINE = InnoDB COMMENT = {texts.literal(comment(key.table))} "
             f"SELECT {typed}, {others} FROM {source} AS j{joined}{itself} WHERE FALSE",
             (there,),
             f"make a place for the {title} with their new key",

@@ -22,8 +22,8 @@ from ..conversions import Loss, kind_of, real_kind
 from ..steps import Alteration, Change, Column, ColumnFill, ExpressionFill, LiteralFill, NewKey, Obstacles, Probe, Step
 from . import auditing, dependents, enums, indexes, jobs, texts, untaken, waiting
 from .alter import TableAlteration, renames
-from .columns import comments, make_table
-from .conversions import PostgreSQLConversion, exactly, held
+from .columns import comment_on_table, comments, make_table
+from .conversions import PostgreSQLConversion, exactly, held, of_bytes
 from .online import online
 from .rebuild import Rebuild
 
@@ -276,6 +276,9 @@ class PostgreSQL(Dialect):
 
     def change_key(self, old: TableName, new: TableName, key: NewKey, title: str) -> list[Step]:
         return list(jobs.change_key(self, old, new, key, title))
+
+    def change_comment(self, name: TableName, comment: str) -> Step:
+        return comment_on_table(self, name, comment)
 
     # --- Indexes and foreign keys ------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from ...internals.job_tables import comment
 from ...schema.model import TableName
 from ..base import Dialect
 from ..steps import NewKey, Step
@@ -34,6 +35,7 @@ def change_key(dialect: Dialect, old: TableName, new: TableName, key: NewKey, ti
             yield replace(in_words.comment_on_column(dialect, new, column), words=words)
     required = ", ".join(f"ALTER COLUMN {quote(name)} SET NOT NULL" for name in key.columns)
     yield Step(f"ALTER TABLE {full} {required}, ADD PRIMARY KEY ({dialect.listed([*key.columns])})", (new,), words)
+    yield replace(dialect.change_comment(new, comment(key.table)), words=f"say whose the {title} are")
 
 
 def _take_out(dialect: Dialect, name: TableName, columns: Iterable[str], title: str) -> Step:
