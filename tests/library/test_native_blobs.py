@@ -114,3 +114,35 @@ def test_from_blob_to_bytes_and_back(living: Project, server: Server) -> None:
     assert raw(server) == [b"two"]
     ok(living, "rollback", "life", "--to", "1.1.0")
     assert raw(server) == now[1:]
+
+
+def test_from_text_to_bytes_and_back(living: Project, server: Server) -> None:
+    """Bytes that came since are told if they are no text, or a longer one."""
+    text, native = living.read(living.module("life")), NATIVE[server.backend]
+    step(living, text + table("varchar(8)"), "scans")
+    insert(living, "[(1, 'a\\\\b'), (2, 'ü 猫'), (3, '')]")
+    step(living, text + table(native), "bytes")
+    assert raw(server) == [b"a\\b", "ü 猫".encode(), b""]
+    # Twice as long; half of a letter; half of a pair of UTF-16.
+    insert(living, "[(4, b'Ada and Bob'), (5, b'ab\\xe7\\x8c'), (6, b'\\xed\\xa0\\x80')]")
+    refused = ok(living, "rollback", "life", "--to", "1.1.0", "--dry-run", code=7).out
+    assert "2 values of data that are no text" in " ".join(refused.split()), refused
+    server.execute("DELETE FROM dev_life.scan WHERE scan > 4")
+    refused = ok(living, "rollback", "life", "--to", "1.1.0", code=7).err
+    assert "1 value of data that is longer than 8 characters" in " ".join(refused.split()), refused
+    server.execute("DELETE FROM dev_life.scan WHERE scan > 3")
+    ok(living, "rollback", "life", "--to", "1.1.0")
+    assert server.execute("SELECT data FROM dev_life.scan ORDER BY scan") == [("a\\b",), ("ü 猫",), ("",)]
+    ok(living, "migrate")
+    assert raw(server) == [b"a\\b", "ü 猫".encode(), b""]
+
+
+def test_a_file_in_a_table_becomes_its_bytes(living: Project, server: Server) -> None:
+    """Which DataJoint 2.3 itself cannot read on PostgreSQL."""
+    text, native = living.read(living.module("life")), NATIVE[server.backend]
+    step(living, text + table("<attach>"), "scans")
+    living.write("note.txt", "whole\n")
+    insert(living, "[(1, 'note.txt')]")
+    assert raw(server) == [b"note.txt\0whole\n"]
+    step(living, text + table(native), "bytes")
+    assert raw(server) == [b"whole\n"]

@@ -190,7 +190,12 @@ class Conversion(ABC):
     @property
     @abstractmethod
     def bytes_without_text(self) -> str:
-        """The condition that bytes are no text; empty where the server takes none for a text."""
+        """The condition that bytes are no text."""
+
+    @property
+    @abstractmethod
+    def text_of_bytes(self) -> str:
+        """The text that bytes are; null where they are none."""
 
     @property
     @abstractmethod
@@ -257,15 +262,15 @@ class Conversion(ABC):
         was, will = kind_of(self.old), kind_of(self.new)
         if (self.old, will) == ("binary(16)", "uuid"):
             return  # how MySQL keeps a uuid
-        unreadable = was == "bytes" and will == "text" and not self.bytes_without_text
-        if will in _NEVER.get(was, ()) or unreadable:
+        if will in _NEVER.get(was, ()):
             yield Loss("value", f"{self.column} IS NOT NULL", f"cannot become {self.new}", True)
         elif was == "bytes" and will == "text":
             yield Loss("value", self.bytes_without_text, "are no text", False)
             yield from self._too_many_bytes(self.column)
             if size := notation.text_size(self.new):
-                long = f"CHAR_LENGTH(CONVERT({self.column} USING utf8mb4)) > {size}"
+                long = f"CHAR_LENGTH({self.text_of_bytes}) > {size}"
                 yield Loss("value", long, f"are longer than {size} characters", False)
+            yield from self._ends(self.text_of_bytes)
         elif will == "bytes":
             yield from self._too_many_bytes(self.column if was == "bytes" else self.as_text)
         elif will == "enum":
@@ -342,6 +347,10 @@ class Conversion(ABC):
         if size and not (before is not None and before <= int(size[1])):
             yield Loss("long", f"CHAR_LENGTH({text}) > {size[1]}", f"are longer than {size[1]} characters", False)
         yield from self._too_many_bytes(text)
+        yield from self._ends(text)
+
+    def _ends(self, text: str) -> Iterator[Loss]:
+        """Tell which texts have an end that the new type does not keep."""
         if self.new.startswith("char(") and not self.old.startswith("char("):
             yield Loss("value", f"{text} LIKE '% '", "end with a space, which a char does not keep", True)
 

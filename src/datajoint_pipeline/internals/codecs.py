@@ -14,7 +14,7 @@ from ..errors import ExitCode, PipelineError
 from ..quoting import quoter
 from ..schema import notation
 from . import old_objects, plain_values, stores
-from .connection import downloads, literals, longest_statement, refuse_long
+from .connection import downloads, literals, longest_statement, refuse_long, whole_bytes
 from .keys import restriction
 from .old_objects import OldObjects, Stored, kind_of
 
@@ -240,7 +240,8 @@ def _read(table: dj.FreeTable, keys: list[dict[str, Any]], source: str) -> list[
             exact = f"CAST({quoter(table.connection)(source)} AS DOUBLE)"
             found = rows.proj(**{f"{source}_exact": exact}).to_dicts()
             return [{source: plain_values.single(row.pop(f"{source}_exact")), **row} for row in found]
-        return list(rows.proj(source).to_dicts())
+        with whole_bytes(table.connection):
+            return list(rows.proj(source).to_dicts())
     except Exception as error:
         if server_errors.of(error) or isinstance(error, PipelineError):
             raise

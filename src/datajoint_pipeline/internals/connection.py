@@ -157,6 +157,28 @@ def rows_of(connection: dj.Connection, query: str, *values: object) -> list[tupl
     return list(cursor.fetchall()) if cursor.description else []
 
 
+@contextmanager
+def whole_bytes(connection: dj.Connection) -> Iterator[None]:
+    """Have the driver give bytes as such, which for PostgreSQL it gives as a view of memory.
+
+    DataJoint 2.3 reads an ``<attach>`` only of the former.
+    """
+    if connection.adapter.backend == "mysql":
+        yield
+        return
+    from psycopg2 import BINARY
+    from psycopg2.extensions import new_type, register_type
+
+    def read(value: str | None, cursor: Any) -> bytes | None:
+        return None if value is None else bytes(BINARY(value, cursor))
+
+    register_type(new_type(BINARY.values, "BYTES", read), connection._conn)
+    try:
+        yield
+    finally:
+        register_type(BINARY, connection._conn)
+
+
 def beside(connection: dj.Connection, database: str) -> Any:
     """Open the driver's connection to another database of a server of PostgreSQL, as the account that logged in."""
     import psycopg2

@@ -92,7 +92,11 @@ class MySQLConversion(Conversion):
 
     @property
     def bytes_without_text(self) -> str:
-        return f"({self.column} IS NOT NULL AND CONVERT({self.column} USING utf8mb4) IS NULL)"
+        return f"({self.column} IS NOT NULL AND {self.text_of_bytes} IS NULL)"
+
+    @property
+    def text_of_bytes(self) -> str:
+        return f"CONVERT({self.column} USING utf8mb4)"
 
     @property
     def valid_json(self) -> str:

@@ -32,6 +32,19 @@ def exactly(number: str, core: str) -> str:
     return f"{number}::text::numeric" if real_kind(core) in ("single", "double") else f"{number}::numeric"
 
 
+def of_bytes(column: str) -> str:
+    """Give the text that bytes are; of others the server refuses it."""
+    return f"convert_from({column}, 'UTF8')"
+
+
+#: Bytes in UTF-8 without zeros, which no text here has, as hexadecimal digits (RFC 3629, section 4).
+_MORE = "[89ab][0-9a-f]"
+_UTF8 = (
+    f"^(?:0[1-9a-f]|[1-7][0-9a-f]|(?:c[2-9a-f]|d[0-9a-f]){_MORE}|e0[ab][0-9a-f]{_MORE}|e[1-9abcef]{_MORE}{_MORE}|"
+    f"ed[89][0-9a-f]{_MORE}|f0[9ab][0-9a-f]{_MORE}{_MORE}|f[123]{_MORE}{_MORE}{_MORE}|f48[0-9a-f]{_MORE}{_MORE})*$"
+)
+
+
 class PostgreSQLConversion(Conversion):
     """A column of PostgreSQL that changes its type."""
 
@@ -68,7 +81,11 @@ class PostgreSQLConversion(Conversion):
 
     @property
     def bytes_without_text(self) -> str:
-        return ""
+        return f"encode({self.column}, 'hex') !~ '{_UTF8}'"
+
+    @property
+    def text_of_bytes(self) -> str:
+        return f"CASE WHEN NOT ({self.bytes_without_text}) THEN {of_bytes(self.column)} END"
 
     @property
     def valid_json(self) -> str:

@@ -158,6 +158,8 @@ class PostgreSQL(Dialect):
         if will.sql == "bytea" != was.sql:  # a cast of a text reads escapes, and of a uuid there is none
             return f"uuid_send({column})" if was.core == "uuid" else f"convert_to({column}::text, 'UTF8')"
         if is_text(will.core) and not will.core.startswith("enum"):
+            if was.sql == "bytea":
+                return of_bytes(column)
             return self.text_of(column, was.core) if was.core == "bool" else None
         if will.core == "bool" and _NUMBER.match(was.core):
             return f"{column}::integer::boolean"
