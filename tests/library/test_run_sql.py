@@ -151,3 +151,26 @@ def test_statements_of_another_schema_do_not_come_between_two_that_belong_togeth
     assert server.execute("SELECT DISTINCT name FROM dev_work.task ORDER BY 1") == [("Ada",), ("Bob",)]
     ok(living, "rollback", "life", "--to", "1.0.0", "--along")
     ok(living, "migrate")
+
+
+@pytest.mark.both_servers
+def test_statements_in_the_file_of_a_key_that_changes_in_two_schemas(living: Project, server: Server) -> None:
+    """They run when no foreign key of the other schema leads to the old key any more, and their undoing, too."""
+    name = "    name : varchar(32)  # what it is called\n"
+    living.replace(living.module("life"), f"    ---\n{name}", f"{name}    ---\n")
+    ok(living, "revise", "-m", "named")
+    (path,) = (living.folder / FOLDER / "life").glob("*_named.py")
+    text = path.read_text().replace("import ", "import RunSQL, Sql, ", 1).rstrip().removesuffix("]")
+    sql, back = "UPDATE {life}.animal SET colour = 'white'", "UPDATE {life}.animal SET colour = 'grey'"
+    statements = f"mysql={sql!r}, postgresql={sql!r}, back=Sql(mysql={back!r}, postgresql={back!r})"
+    path.write_text(f"{text}    RunSQL('whiten', {statements}),\n]\n")
+    before = server.execute("SELECT COUNT(*) FROM dev_work.task")
+    ok(living, "migrate", "--dry-run", code=3)
+    ok(living, "migrate")
+    assert {state for state, _ in states(living).values()} == {"current"}
+    assert server.execute("SELECT DISTINCT name FROM dev_work.task ORDER BY 1") == [("Ada",), ("Bob",)]
+    assert server.execute("SELECT DISTINCT colour FROM dev_life.animal") == [("white",)]
+    ok(living, "rollback", "life", "--to", "1.0.0", "--along")
+    assert server.execute("SELECT DISTINCT colour FROM dev_life.animal") == [("grey",)]
+    assert server.execute("SELECT COUNT(*) FROM dev_work.task") == before
+    ok(living, "migrate")

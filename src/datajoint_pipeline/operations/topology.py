@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from ..errors import PipelineError
-from ..schema.model import Table, TableName
+from ..schema.model import ForeignKey, Table, TableName
 from .state import Tables
 
 
@@ -23,25 +23,34 @@ def dangling(tables: Tables, schemas: Container[str]) -> list[str]:
     schemas : container of str
         The schemas of the pipeline, also those without a table; what another one has may be referred to.
     """
-    sentences = []
-    for table in tables.values():
-        for key in table.foreign_keys:
-            parent = tables.get(key.parent)
-            if parent is not None and parent.primary_key == key.parent_attributes:
-                continue
-            # No state has hidden tables, such as those in which DataJoint 0.14 lists the objects of a store.
-            if parent is None and key.parent.schema in schemas and not key.parent.table.startswith("~"):
-                sentences.append(f"{table.name} refers to {key.parent}, which is not there.")
-            elif parent is not None:  # also one in another order, which MySQL refuses
-                was, now = ", ".join(key.parent_attributes), ", ".join(parent.primary_key)
-                sentences.append(f"{table.name} refers to ({was}) of {key.parent}, whose primary key is ({now}).")
-    if sentences:
-        return sentences
+    if found := leading_nowhere(tables, schemas):
+        return [_nowhere(name, key, tables.get(key.parent)) for name, key in found]
     try:
         TopologicalSorter(_parents(tables.values())).prepare()
     except CycleError as error:
         return [_circle(error)]
     return []
+
+
+def leading_nowhere(tables: Tables, schemas: Container[str]) -> list[tuple[TableName, ForeignKey]]:
+    """Give the foreign keys of a state that lead nowhere, each with its table; the parameters are those of
+    :func:`dangling`."""
+
+    def leads(key: ForeignKey) -> bool:
+        parent = tables.get(key.parent)
+        if parent is not None:
+            return parent.primary_key == key.parent_attributes  # MySQL refuses another order, too
+        # No state has hidden tables, such as those in which DataJoint 0.14 lists the objects of a store.
+        return key.parent.schema not in schemas or key.parent.table.startswith("~")
+
+    return [(table.name, key) for table in tables.values() for key in table.foreign_keys if not leads(key)]
+
+
+def _nowhere(name: TableName, key: ForeignKey, parent: Table | None) -> str:
+    if parent is None:
+        return f"{name} refers to {key.parent}, which is not there."
+    was, now = ", ".join(key.parent_attributes), ", ".join(parent.primary_key)
+    return f"{name} refers to ({was}) of {key.parent}, whose primary key is ({now})."
 
 
 def dependency_order(

@@ -36,7 +36,7 @@ from ..quoting import quoter
 from ..schema.compatibility import is_bytes
 from ..schema.model import Schema, Table, TableName
 from ..schema.values import Value
-from . import between, scope
+from . import between, references, scope
 from .deployment import Deployment
 from .pending import newest
 from .returning import Returning
@@ -418,8 +418,9 @@ def refuse_open_questions(wanted: list[Migration]) -> None:
     """Refuse migrations in which a person has still to decide something."""
     for migration in wanted:
         for question, do in migration.questions:
-            file = f"{migration.schema}/{migration.path.name}" if migration.path else migration.title
-            raise PipelineError(f"{file} cannot run yet.", f"It is still to be decided: {question.rstrip('.')}.", do)
+            raise PipelineError(
+                f"{_file(migration)} cannot run yet.", f"It is still to be decided: {question.rstrip('.')}.", do
+            )
 
 
 def converge(deployment: Deployment, found: list[Group], names: constraints.Names, lossy: Lossy) -> None:
@@ -505,6 +506,7 @@ def add_steps(
     # An index comes when all else is there; a foreign key is there from the start, for a type may follow from it alone.
     operations = [op.operation if isinstance(op, ops.Online) else op for op in operations]
     operations = [op for op in operations if not (isinstance(op, ops.AddIndex) and op in late)]
+    operations = references.ordered(operations, now, deployment.databases)
     later = frozenset((op.table, op.key) for op in late if isinstance(op, ops.AddForeignKey))
     recodes = [op for op in operations if isinstance(op, recoding.Recode)]
     recoded = {op.source for op in recodes}
@@ -532,7 +534,7 @@ def add_steps(
             continue
         after = ops.apply(part, now)
         if wrong := dangling(after, deployment.databases):
-            raise PipelineError("The migration is incomplete.", wrong[0], "Migrate the other schema together with it.")
+            raise PipelineError("The migration is incomplete.", wrong[0], _completed(group, segments[number + 1 :]))
         # What has nothing to do with the change takes no part in planning it.
         involved = scope.of(now, after, part)
         group.inputs.involved |= involved
@@ -557,6 +559,19 @@ def add_steps(
     group.steps += steps
     group.after = now
     return now
+
+
+def _completed(group: Group, rest: list[tuple[ops.Operation | None, list[ops.Operation]]]) -> str:
+    """Say what to do where a reference leads nowhere before the rest of a group, in segments."""
+    alone = next((single for single, _ in rest if isinstance(single, (data.RunSQL, data.RunPython))), None)
+    if alone is None:
+        return "Migrate the other schema together with it."
+    return f"Move {alone.words!r} to the end of {_file(group.migrations[-1])}, or into a migration of its own after it."
+
+
+def _file(migration: Migration) -> str:
+    """Name the file of a migration, for people."""
+    return f"{migration.schema}/{migration.path.name}" if migration.path else migration.title
 
 
 def _holds_values(
@@ -624,7 +639,7 @@ def _segments(operations: list[ops.Operation]) -> Iterator[tuple[ops.Operation |
         if isinstance(operation, (ops.CreateTable, ops.RenameTable)) and taken in dropped:
             yield None, part
             part, dropped = [], set()
-        if isinstance(operation, (data.RunSQL, data.RunPython, recoding.Recode)):
+        if isinstance(operation, references.ALONE):
             if part:
                 yield None, part
             yield operation, []
