@@ -123,3 +123,21 @@ def test_what_cannot_be_silenced_or_required_is_said(
     own.write("src/my_pipeline/migrations/subject/1.0.0_more.py", f"operations = []\n{line}\n")
     refused = own.run("revise", "-m", "next")
     assert refused.code == 1 and said in refused.err and "Traceback" not in refused.err
+
+
+def test_what_datajoint_no_longer_writes_after_another_tier_is_named(server: Server, project: Project) -> None:
+    """A computed table that becomes a Manual one takes rows, and keeps when those before were computed; and back."""
+    with living(server, project) as own:
+        work = own.module("work")
+        own.replace(work, "class Score(dj.Computed)", "class Score(dj.Manual)")
+        own.write(work, own.read(work).partition("    def make(")[0])
+        ok(own, "revise", "-m", "by hand")
+        shown = " ".join(ok(own, "migrate", "--dry-run", code=3).out.split())
+        stay = "_job_start_time, _job_duration, _job_version"
+        assert f"Score keeps {stay} with their values; DataJoint writes nothing more there." in shown, shown
+        ok(own, "migrate")
+        by_hand = "work.Task.insert1((1, 'dig', None)); work.Score.insert1((1, 'dig', 3))"
+        assert own.python("-c", f"from my_pipeline import work; {by_hand}").code == 0
+        timed = "SELECT COUNT(*) FROM dev_work.score WHERE _job_start_time IS NOT NULL"
+        assert server.execute(timed) == [(2,)]
+        assert "nothing changed" in ok(own, "diff").out and ok(own, "status").code == 0

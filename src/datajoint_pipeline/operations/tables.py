@@ -13,6 +13,9 @@ from .rendering import block, call
 from .state import LineContext, Tables
 from .stores import left_behind, stored
 
+#: What the hidden attributes begin with that say when a row was computed, and who entered one.
+_OF_COMPUTED, _OF_ENTERED = "_job_", "_prov"
+
 
 @dataclass(frozen=True)
 class CreateTable(Operation):
@@ -144,6 +147,15 @@ class RenameTable(Operation):
                     f"Objects of {title} stay with {here}: collect garbage of both schemas at once, or never.",
                 )
         yield "rename", f"Code that still uses the old name of something in {self.title} will fail."
+        if stay := self._left(self.found(tables)):
+            kept = f"{', '.join(stay)} with their values"
+            yield "rename", f"{self.title} keeps {kept}; DataJoint writes nothing more there."
+
+    def _left(self, table: Table) -> list[str]:
+        """Give the hidden attributes that DataJoint fills in tables of the tier before, and no longer."""
+        computed = [_tier(name) in ("Imported", "Computed") for name in (self.table, self.to)]
+        begins = _OF_COMPUTED if computed == [True, False] else _OF_ENTERED if computed == [False, True] else None
+        return [a.name for a in table.attributes if begins and a.name.startswith(begins)]
 
     @property
     def _keeps_class(self) -> bool:
