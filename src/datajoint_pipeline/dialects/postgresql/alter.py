@@ -9,7 +9,7 @@ from ...schema.model import TableName
 from ..base import Dialect
 from ..constraints import index_changes
 from ..steps import Alteration, Change, Column, GeneratedFill, LiteralFill, ParentFill, Step, words
-from . import indexes
+from . import indexes, primary_keys
 from .columns import comment_on_column, comment_on_table, definition, join_to_parent
 
 #: A clause of ALTER TABLE, with words, and what it costs: ``writes the table``, ``reads the table`` or nothing.
@@ -45,10 +45,13 @@ class TableAlteration:
         steps += self._rename_columns(name, names)
         self.dialect.follow(change, self.dialect.place(name), known.indexes)
         steps += self._rename_keys(name, set(names.values()))
-        first, late = self._clauses(alteration, change)
+        rekeyed = change.table.primary_key != change.after.primary_key
+        first, late = self._clauses(alteration, change, rekeyed=rekeyed)
+        steps += [primary_keys.note(self.dialect, name, known.primary_key)] if rekeyed else []
         steps += self._one(name, full, first)
         steps += self._updates(alteration, change)
         steps += self._one(name, full, late)
+        steps += [primary_keys.give(name)] if rekeyed else []
         steps += [step for index in added for step in indexes.add(self.dialect, name, index)]
         return steps + self._comment_changes(alteration, change)
 
@@ -92,11 +95,10 @@ class TableAlteration:
         phrase = words([phrase for _, phrase, _ in clauses], name)
         return [Step(sql, (name,), phrase, rewrites="writes the table" in kinds, lock=lock)]
 
-    def _clauses(self, alteration: Alteration, change: Change) -> tuple[list[Clause], ...]:
+    def _clauses(self, alteration: Alteration, change: Change, *, rekeyed: bool) -> tuple[list[Clause], ...]:
         """Give the clauses before rows get their values, and those after it."""
         first, late, key = list[Clause](), list[Clause](), change.after.primary_key
         known = self.dialect.names.table(self.dialect.place(change.after.name))
-        rekeyed = change.table.primary_key != key
         if rekeyed:
             first.append((f"DROP {indexes.constraint(self.dialect, known.primary_key)}", "change the primary key", ""))
         first += [(f"DROP COLUMN {self.dialect.quote(name)}", f"drop {name}", "") for name in change.dropped]

@@ -88,23 +88,38 @@ _HEIRS = """
         WHERE i.inhparent = {t} AND NOT c.relispartition
 """
 
-#: What a table ``t`` and its indexes have and are made again without; a primary key keeps more (:mod:`rebuild`).
+#: What the primary key of a table ``t`` has and one in its place has not; the rest it keeps (:mod:`primary_keys`).
+_OF_KEY = """
+    SELECT 'DEFERRABLE of primary key ' || k.conname FROM pg_constraint k
+        WHERE k.conrelid = {t} AND k.contype = 'p' AND k.condeferrable
+    UNION SELECT 'options of index ' || x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+        WHERE i.indrelid = {t} AND i.indisprimary AND x.relkind <> 'i' AND x.reloptions IS NOT NULL
+    UNION SELECT 'tablespace ' || s.spcname || ' of ' || x.relname FROM pg_index i
+        JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_tablespace s ON s.oid = x.reltablespace
+        WHERE i.indrelid = {t} AND i.indisprimary
+"""
+
+#: What a table ``t`` and its other indexes have and are made again without.
 _OF_INDEXES = """
     SELECT 'options of index ' || x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
-        WHERE i.indrelid = {t} AND x.reloptions IS NOT NULL
+        WHERE i.indrelid = {t} AND NOT i.indisprimary AND x.reloptions IS NOT NULL
     UNION SELECT 'comment on index ' || x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
         WHERE i.indrelid = {t} AND NOT i.indisprimary AND obj_description(x.oid, 'pg_class') IS NOT NULL
     UNION SELECT 'CLUSTER ON ' || x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
         WHERE i.indrelid = {t} AND NOT i.indisprimary AND i.indisclustered
     UNION SELECT 'comment on constraint ' || k.conname FROM pg_constraint k
-        WHERE k.conrelid = {t} AND obj_description(k.oid, 'pg_constraint') IS NOT NULL
-    UNION SELECT 'DEFERRABLE of primary key ' || k.conname FROM pg_constraint k
-        WHERE k.conrelid = {t} AND k.contype = 'p' AND k.condeferrable
+        WHERE k.conrelid = {t} AND k.contype <> 'p' AND obj_description(k.oid, 'pg_constraint') IS NOT NULL
     UNION SELECT 'REPLICA IDENTITY USING INDEX ' || x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
-        WHERE i.indrelid = {t} AND i.indisreplident
+        WHERE i.indrelid = {t} AND NOT i.indisprimary AND i.indisreplident
     UNION SELECT 'tablespace ' || s.spcname || ' of ' || x.relname FROM pg_class x
-        JOIN pg_tablespace s ON s.oid = x.reltablespace
-        WHERE x.oid = {t} OR x.oid IN (SELECT i.indexrelid FROM pg_index i WHERE i.indrelid = {t})
+        JOIN pg_tablespace s ON s.oid = x.reltablespace LEFT JOIN pg_index i ON i.indexrelid = x.oid
+        WHERE x.oid = {t} OR (i.indrelid = {t} AND NOT i.indisprimary)
+"""
+
+#: Indexes of a table ``t`` by which its rows are told apart in a publication; without one, updates of them are refused.
+_IDENTITY = """
+    SELECT 'REPLICA IDENTITY USING INDEX ' || x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+        WHERE i.indrelid = {t} AND i.indisreplident AND x.relname IN ({indexes})
 """
 
 #: The owner of a table ``t`` in a schema of several, if it is not the schema's, to whom the table is given. One that no
@@ -172,7 +187,8 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change, *, rebuild:
     if rebuild:
         lost = f"SELECT what FROM ({objects}) o UNION {_CONSTRAINTS.format(t=table)}"
         yield Probe("object", (), _named(lost), "objects that would be lost")
-        yield Probe("named", (), _named(_OF_INDEXES.format(t=table)), "things that are not kept")
+        kept_not = f"{_OF_KEY} UNION {_OF_INDEXES}".format(t=table)
+        yield Probe("named", (), _named(kept_not), "things that are not kept")
     else:
         if changed:
             yield _reading(dialect, table, changed)
@@ -187,14 +203,23 @@ def probes(dialect: Dialect, alteration: Alteration, change: Change, *, rebuild:
             )
     if rebuild or changed:
         yield Probe("object", (), _named(_ROW_TYPES.format(t=table)), "columns that have its rows as values")
-    if rebuild or change.table.primary_key != alteration.after.primary_key:
+    rekeyed = change.table.primary_key != alteration.after.primary_key
+    if rekeyed and not rebuild:
+        yield Probe("named", (), _named(_OF_KEY.format(t=table)), "things that are not kept")
+    if rebuild or rekeyed:
         keys = _KEYS.format(t=table, ours=ours(dialect, dialect.place(before.name)))
         yield Probe("object", (), _named(keys), "foreign keys from outside of the pipeline that lead to its key")
     if (divided := {*changed, *change.kept}) and not rebuild:
         dividing = _DIVIDING.format(t=table, which="IN", columns=literals(dialect, divided))
         yield Probe("object", tuple(sorted(divided)), _named(dividing), "attributes that partitions go by")
-    unique = [alteration.after.primary_key] if change.table.primary_key != alteration.after.primary_key else []
-    unique += [index.columns for index in index_changes(change.indexes, change.target)[1] if index.unique]
+    dropped, added = index_changes(change.indexes, change.target)
+    unique = [alteration.after.primary_key] if rekeyed else []
+    unique += [index.columns for index in added if index.unique]
+    going = {replace(index, columns=change.before(index.columns)) for index in dropped}
+    known = dialect.names.table(dialect.place(before.name)).indexes
+    if (names := [index.name for index in known if index.index in going]) and not rebuild:
+        identity = _IDENTITY.format(t=table, indexes=literals(dialect, names))
+        yield Probe("named", (), _named(identity), "things that are not kept")
     for key in unique:
         inside = literals(dialect, (change.old.get(name, name) for name in key))
         dividing = _DIVIDING.format(t=table, which="NOT IN", columns=inside)

@@ -9,7 +9,7 @@ from ...errors import PipelineError
 from ..base import Dialect
 from ..constraints import KeyName
 from ..steps import Alteration, Change, Column, ExpressionFill, GeneratedFill, ParentFill, Step
-from . import indexes
+from . import indexes, primary_keys
 from .columns import comments, join_to_parent, make_table
 from .texts import block, literal
 
@@ -52,13 +52,6 @@ _RIGHTS = """DECLARE r record; o text; BEGIN
       EXECUTE 'ALTER TABLE ' || {new} || r.change || 'COMPRESSION '
         || CASE r.compressed WHEN 'l' THEN 'lz4' ELSE 'pglz' END;
     END IF;
-  END LOOP;
-  FOR r IN SELECT i.indisclustered, obj_description(i.indexrelid, 'pg_class') AS words,
-      c.relnamespace::regnamespace || '."~rebuild_pkey"' AS key
-    FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid WHERE c.oid = {old}::regclass AND i.indisprimary
-  LOOP
-    IF r.indisclustered THEN EXECUTE 'ALTER TABLE ' || {new} || ' CLUSTER ON "~rebuild_pkey"'; END IF;
-    IF r.words IS NOT NULL THEN EXECUTE 'COMMENT ON INDEX ' || r.key || ' IS ' || quote_literal(r.words); END IF;
   END LOOP;
   FOR r IN SELECT * FROM pg_class WHERE oid = {old}::regclass LOOP
     IF r.relreplident = 'f' THEN EXECUTE 'ALTER TABLE ' || {new} || ' REPLICA IDENTITY FULL'; END IF;
@@ -117,6 +110,7 @@ class Rebuild:
         pairs = ", ".join(f"({literal(old)}, {literal(name)})" for old, name in named.items())
         rights = block(_RIGHTS.format(old=literal(full), new=literal(new), columns=pairs))
         steps.append(Step(rights, (name,), f"give the rights of {name} again"))
+        steps.append(primary_keys.note(dialect, name, old_key))
         steps.append(Step(f"DROP TABLE {full}", (name,), f"drop the old {name}", lock="all"))
         steps.append(
             Step(f"ALTER TABLE {new} RENAME TO {quote(self.place[1])}", (name,), f"give the new one the name {name}")
@@ -126,6 +120,7 @@ class Rebuild:
         known.primary_key = old_key or indexes.constraint_name(dialect, name, (), "pkey")
         key = f'ALTER INDEX {quote(self.place[0])}."~rebuild_pkey" RENAME TO {quote(known.primary_key)}'
         steps.append(Step(key, (name,), f"name the primary key of {name}"))
+        steps.append(primary_keys.give(name))
         for index in self.change.target:
             steps += indexes.add(dialect, name, index)
         for had in keys:
