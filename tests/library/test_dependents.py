@@ -825,3 +825,30 @@ def test_a_replica_identity_that_goes_with_its_index_is_named(project: Project, 
         revise(living, "    unique index (name)\n", "")
         shown = " ".join(ok(living, "migrate", "--dry-run", code=3).out.split())
         assert f"life.Animal: 1 thing that is not kept (REPLICA IDENTITY USING INDEX {name})" in shown, shown
+
+
+def test_event_triggers_that_run_with_a_migration_are_named(project: Project, postgresql: Server) -> None:
+    """Those that are enabled, for the statements that there are: one that refuses takes the migration back."""
+    refuses = "CREATE FUNCTION public.odd() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'closed'; END $$"
+    names = ("ends", "dropped", "views", "idle")
+    with made(postgresql, project) as living:
+        revise(living, "    colour = ", "    size = null : int32\n    colour = ")  # which builds the table anew
+        try:
+            postgresql.execute(
+                refuses,
+                "CREATE EVENT TRIGGER views ON ddl_command_start WHEN TAG IN ('CREATE VIEW') EXECUTE FUNCTION odd()",
+                "CREATE EVENT TRIGGER idle ON ddl_command_start EXECUTE FUNCTION odd()",
+                "ALTER EVENT TRIGGER idle DISABLE",
+                "CREATE EVENT TRIGGER dropped ON sql_drop EXECUTE FUNCTION odd()",
+                "CREATE EVENT TRIGGER ends ON ddl_command_end WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION odd()",
+            )
+            shown = " ".join(ok(living, "migrate", "--dry-run", code=3).out.split())
+            said = "event-triggers: The server runs dropped (sql_drop), ends (ddl_command_end) with these statements"
+            assert said in shown, shown
+            is_sentence(ok(living, "migrate", code=1))
+            assert states(living)["life"] == ("behind", "1.0.0")
+        finally:
+            postgresql.execute(
+                *(f"DROP EVENT TRIGGER IF EXISTS {name}" for name in names), "DROP FUNCTION public.odd()"
+            )
+        ok(living, "migrate")

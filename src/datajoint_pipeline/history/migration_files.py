@@ -40,7 +40,8 @@ _FILE = re.compile(r"(?P<version>\d[^_]*)_(?P<slug>\w+)\.py")
 #: Ids of the rules that `migrate --dry-run` prints (:mod:`planner.impact`), and that a migration may silence.
 RULES = (
     *("drop-table", "drop-attribute", "rename", "primary-key", "rewrites-table", "locks-table", "running-workers"),
-    *("data-loss", "no-way-back", "schema-gone", "draft", "objects", "may-not-lock", "stays-hidden"),
+    *("data-loss", "no-way-back", "schema-gone", "draft", "objects", "may-not-lock", "event-triggers"),
+    "stays-hidden",
 )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .. import journal
-from ..dialects import may_lock, owners, read_only
+from ..dialects import event_triggers, may_lock, owners, read_only
 from ..operations.state import Tables
 from ..quoting import quoter
 from ..schema.model import TableName
@@ -444,6 +444,12 @@ def _rules(deployment: Deployment, group: Group, tables: tuple[AffectedTable, ..
     databases = (deployment.databases[schema] for schema in group.locked)
     if denied := may_lock.denied(deployment.connection, databases):
         yield notice("may-not-lock", may_lock.warning(denied))
+    sent = [event_triggers.Sent(text, step.rewrites) for step in group.steps for text in step.statements]
+    if fired := event_triggers.firing(deployment.connection, sent):
+        yield notice(
+            "event-triggers",
+            f"The server runs {', '.join(fired)} with these statements, which may refuse them or do more.",
+        )
     for violation in group.violations:
         if violation.loses:
             yield notice("data-loss", f"{violation.table} has {violation.counted}.")
