@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from conftest import Project, Server
-from living import is_sentence, ok, states
+from living import add_sql, is_sentence, ok, states
 from test_judging import FOLDER
 from test_judging import living as living
 
@@ -174,3 +174,25 @@ def test_statements_in_the_file_of_a_key_that_changes_in_two_schemas(living: Pro
     assert server.execute("SELECT DISTINCT colour FROM dev_life.animal") == [("grey",)]
     assert server.execute("SELECT COUNT(*) FROM dev_work.task") == before
     ok(living, "migrate")
+
+
+def test_statements_that_no_order_helps_are_told_where_they_belong(living: Project) -> None:
+    """Between a table that goes and one of another schema that refers to it."""
+    life, work = living.module("life"), living.module("work")
+    own, text = living.read(work), living.read(life)
+    note = 'class Note(dj.Manual):\n    definition = """\n    -> life.Weight\n    """\n'
+    living.write(work, f"{own}\n\n@schema\n{note}")
+    ok(living, "revise", "-m", "note")
+    ok(living, "migrate")
+    living.write(work, own)
+    living.write(life, text.partition("\n\n@schema\nclass Weight")[0] + "\n")
+    ok(living, "revise", "-m", "fewer", "--drop", "work.Note", "--drop", "life.Weight")
+    (path,) = (living.folder / FOLDER / "life").glob("*_fewer.py")
+    add_sql(path, "SELECT 1")
+    refused = ok(living, "migrate", "--dry-run", code=1)
+    assert "Move 'own' to the end of work/2.0.0_fewer.py" in " ".join(refused.err.split()), refused.err
+    path.write_text(path.read_text().replace('    RunSQL("own", mysql="SELECT 1", postgresql=""),\n', ""))
+    (path,) = (living.folder / FOLDER / "work").glob("*_fewer.py")
+    add_sql(path, "SELECT 1")
+    ok(living, "migrate")
+    assert {state for state, _ in states(living).values()} == {"current"}
