@@ -54,11 +54,12 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "int64": WHOLE,
     "float32": (
         *(1.5, 0.1, 3e38, -3.0, 16777216.0, 1234567.5, 0.0078125),
-        *(-0.0, 3.4028234663852886e38, -1.1754943508222875e-38, 1e-30),
+        *(-0.0, 3.4028234663852886e38, -1.1754943508222875e-38, 1e-30, 2.0**63, -(2.0**63), 2.0**31),
     ),
     "float64": (
         *(0.0, 1.5, 0.1, 1e100, 1e-100, -3.0, 1e10, 123456789.123, 12345678901234.56, 0.1 + 0.2, 2.0**60),
         *(-0.0, 1e300, -1e300, 1e-300, 1.7976931348623157e308, -2.2250738585072014e-308, 5e-324, 1e15, 1e16, 1e-5),
+        *(2.0**63, -(2.0**63), 2.0**63 - 1024, 2.0**64, 2.0**31, 2.0**31 - 1),
     ),
     "decimal(5,0)": ("12345", "-7"),
     "decimal(8,2)": ("1.25", "999999.99", "-3.00", "0.10"),
@@ -452,6 +453,8 @@ COUNTED: list[tuple[str, str, dict[Any, str]]] = [
     (*("float64", "decimal(20,6)"), {1e300: "range", 5e-324: "rounding", -0.0: "rounding", 0.5: "", 1e15: "range"}),
     (*("float64", "decimal(8,2)"), {1e300: "range", 1234567.125: "range", 0.125: "rounding"}),
     (*("float64", "int64"), {1e300: "range", 5e-324: "rounding", -0.0: "rounding", 2.0**53: ""}),
+    (*("float64", "int64"), {2.0**63: "range", 2.0**63 - 2048: "", -(2.0**63) + 1024: "", -(2.0**64): "range"}),
+    (*("float32", "int64"), {2.0**63: "range", 2.0**62: "", -(2.0**62): "", -(2.0**64): "range"}),
     (*("float64", "bool"), {1e300: "range", 0.5: "range", -0.0: "rounding", 1.0: ""}),
     (*("float64", "json"), {1e300: "", -0.0: "rounding", 5e-324: ""}),
     (*("float64", "float32"), {1e300: "range", -0.0: "", 7e-46: "range", 1e-45: "rounding"}),
@@ -467,6 +470,13 @@ def test_an_extreme_number_is_counted_once(changing: Changing) -> None:
         changing.begin(old, tuple(kinds))
         found = changing.change(new)
         assert found == {number: [kind] for number, kind in enumerate(kinds.values()) if kind}, (old, new)
+
+
+def test_a_date_after_the_last_moment_is_counted(postgresql: Server) -> None:
+    for connection, shapes in tables_of(postgresql, "int32"):
+        changing = Changing(connection, shapes["int32"])
+        changing.begin("date", ("5874897-12-31", "294276-12-31", "infinity", "2020-01-02"))
+        assert changing.change("datetime") == {0: ["range"]}
 
 
 def test_no_number_stays_where_the_type_has_it(postgresql: Server) -> None:

@@ -147,11 +147,17 @@ class Conversion(ABC):
     #: The type of moments, to which a number of digits is added.
     moment_type = ""
 
+    #: The last day of a moment, where there are later dates.
+    latest_moment = ""
+
     #: The text of a time of day that the server takes.
     clock = ""
 
     #: Bits of the smallest integer type.
     smallest_integer = 8
+
+    #: How many binary numbers next to the least and to the largest whole number of 64 bits the server does not take.
+    spare = 0
 
     #: Whether texts and moments of native types have the limits of MySQL's.
     counts_bytes = False
@@ -405,6 +411,10 @@ class Conversion(ABC):
     # Moments.
 
     def _moment(self, kind: str) -> Iterator[Loss]:
+        if self.old == "date" and self.latest_moment:
+            late = f"{self.column} > {self.literal(self.latest_moment)} AND {self.column} <> 'infinity'"
+            yield Loss("range", late, f"are after what {self.new} holds", False)
+            return
         cast = f"CAST({self.column} AS {self._moment_type(kind)})"
         yield Loss("rounding", f"{self.column} <> {cast}", "lose a part of the moment", True)
         if self.counts_bytes:  # the last second of all cannot be rounded up
@@ -459,7 +469,13 @@ class Conversion(ABC):
             return
         bits, unsigned = max(integer_bits(self.new), self.smallest_integer), "unsigned" in self.new
         low, high = integer_range(bits, unsigned=unsigned)
-        outside = f"({c} < {low} OR {c} > {high})"
+        if bits == 64 and not self.of_text and real_kind(old) in ("single", "double"):
+            # The binary number that is nearest to the largest is above it; the next ones are that far apart.
+            step = (high + 1) // 2**53
+            least, most = low + self.spare * step * (low < 0), high + 1 - step * (1 + self.spare)
+            outside = f"NOT ({c} BETWEEN {least} AND {most})"
+        else:
+            outside = f"({c} < {low} OR {c} > {high})"
         if real_kind(old) and not self.of_text:
             yield Loss("rounding", _unless(outside, f"{c} <> ROUND({c})"), "would be rounded", True)
         if real_kind(old) or integer_bits(old) > bits or "unsigned" in old or unsigned:

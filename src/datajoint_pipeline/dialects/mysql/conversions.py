@@ -40,6 +40,8 @@ class MySQLConversion(Conversion):
     text_type = "CHAR"
     moment_type = "DATETIME"
     largest_single = _LARGEST
+    #: ``ALTER TABLE`` says of both of them that they are no INTEGER (MySQL 9.7).
+    spare = 1
     json_rounds_decimals = True
     counts_bytes = True
     takes_what_is_alike = True

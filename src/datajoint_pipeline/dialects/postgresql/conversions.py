@@ -51,6 +51,7 @@ class PostgreSQLConversion(Conversion):
     default_fraction = "6"
     text_type = "text"
     moment_type = "TIMESTAMP"
+    latest_moment = "294276-12-31"
     smallest_integer = 16
     largest_single = _LARGEST
     clock = "^([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,6})?)?$"
