@@ -249,7 +249,8 @@ def test_what_an_earlier_release_mixed_is_told_and_put_right(
     postgresql.execute(*(f"ALTER TABLE dev_life.{name} OWNER TO postgres" for name in ("animal", "weight")))
     looked = own.python("-c", LOOK, **owner.variables)
     assert looked.code == 1 and "can read none of the tables" in looked.err, looked.err
-    ok(own, "migrate")
+    told = " ".join(ok(own, "migrate").err.split())
+    assert f"__meal, animal, weight in dev_life belong to {owner.name} from now on" in told, told
     all_belong(postgresql, life=owner.name, work=owner.name)
     assert own.python("-c", LOOK, **owner.variables).out == "2 2\n"
 

@@ -227,7 +227,7 @@ def alone(target: Target) -> Iterator[None]:
         stack.enter_context(one_session(connection))
         stack.enter_context(interruptible(connection))
         stack.enter_context(stepping.changing(connection))
-        stack.enter_context(owners.acting(connection, databases))
+        stack.enter_context(owners.acting(connection, databases, target.warn))
         stepping.upgrade_journals(connection, target.databases.values())
         yield
         leftovers.clear(target, databases)

@@ -8,7 +8,7 @@ has no owners, none of this does anything.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -30,10 +30,13 @@ _RECORDS = frozenset((journal.TABLE, steplog.TABLE, lineage.TABLE))
 
 
 @contextmanager
-def acting(connection: dj.Connection, databases: Iterable[str]) -> Iterator[None]:
+def acting(
+    connection: dj.Connection, databases: Iterable[str], tell: Callable[[str], None] = lambda text: None
+) -> Iterator[None]:
     """Be the owner of the databases, where that is one role which this account may become.
 
-    What belongs to somebody else, as earlier releases left it, is given to the owner first, where this account may.
+    What belongs to somebody else, as earlier releases left it, is given to the owner first, where this account may, and
+    ``tell`` is called with a sentence for each table of the lab's.
 
     Raises
     ------
@@ -41,7 +44,7 @@ def acting(connection: dj.Connection, databases: Iterable[str]) -> Iterator[None
         If somebody holds for too long what is to be given to the owner, or a record stays somebody else's.
     """
     owned = owners.of(connection, databases)
-    _bring_home(connection, owned)
+    _bring_home(connection, owned, tell)
     roles = {owner.role for owner in owned.values()}
     with ExitStack() as stack:
         if len(roles) == 1 and all(owner.settable for owner in owned.values()):
@@ -130,7 +133,7 @@ def create_schema(connection: dj.Connection, database: str, collation: str) -> N
     connection.query(sql, args=None, reconnect=False)
 
 
-def _bring_home(connection: dj.Connection, owned: Mapping[str, Owner]) -> None:
+def _bring_home(connection: dj.Connection, owned: Mapping[str, Owner], tell: Callable[[str], None]) -> None:
     """Give what belongs to others to the owners, as far as this account may."""
     found = [
         (stray, owned[stray.database].role)
@@ -148,3 +151,13 @@ def _bring_home(connection: dj.Connection, owned: Mapping[str, Owner]) -> None:
 
     stepping.prepare(connection)
     stepping.patiently(connection, {database: database for database in owned}, give)
+    given: dict[tuple[str, str, str], list[str]] = {}
+    for stray, role in found:
+        if stray.kind == "TABLE" and not stray.name.startswith("~"):
+            given.setdefault((stray.database, stray.holder, role), []).append(stray.name)
+    for (database, holder, role), names in given.items():
+        verb = "belongs" if len(names) == 1 else "belong"
+        tell(
+            f"{', '.join(names)} in {database} {verb} to {role} from now on, as what else is there, and no longer to "
+            f"{holder}, who may still read and write the rows."
+        )
