@@ -787,7 +787,14 @@ def test_what_a_fill_or_an_expression_gave_stays_and_rollback_names_the_file(odd
 
 @pytest.mark.parametrize("server", ["mysql"], indirect=True)
 @pytest.mark.parametrize(
-    ("statement", "when"), [("ALTER TABLE `dev_life`", "before"), ("ALTER TABLE `dev_life`", "after")]
+    ("statement", "when"),
+    [
+        ("ALTER TABLE `dev_life`", "before"),
+        ("ALTER TABLE `dev_life`", "after"),
+        ("CREATE TEMPORARY TABLE `dev_life`.`~restoring", "before"),
+        ("UPDATE `dev_life`.`odd` t JOIN", "before"),
+        ("UPDATE `dev_life`.`odd` t JOIN", "after"),
+    ],
 )
 def test_a_rollback_that_was_cut_off_gives_back_when_it_is_run_again(
     odd: Project, server: Server, statement: str, when: str
@@ -797,12 +804,15 @@ def test_a_rollback_that_was_cut_off_gives_back_when_it_is_run_again(
     ok(odd, "migrate")
     (kept,) = backups(odd)
     back = ("rollback", "life", "--to", "1.1.0")
-    proxy = Proxy(server.backend, server.port)
+    proxy, fault = Proxy(server.backend, server.port), Fault(statement, when, lambda: None)
     try:
-        proxy.begin(Fault(statement, when, lambda: None))
-        assert odd.run(*back, DJ_PORT=str(proxy.port), DJ_USE_TLS="false").code
+        proxy.begin(fault)
+        odd.run(*back, DJ_PORT=str(proxy.port), DJ_USE_TLS="false")
+        assert fault.struck.is_set()
     finally:
         proxy.close()
+    shown = odd.run(*back, "--dry-run")
+    assert shown.code == 6 or "Values of before will be given back from" in shown.err, shown.err
     said = " ".join(ok(odd, *back).err.split())
     assert f"life.Odd.amount has the values of before, from {kept.name}." in said, said
     assert table(server, "odd", "odd_id, amount, ratio") == before

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,8 @@ from packaging.version import Version
 
 from .. import journal
 from ..errors import PipelineError
-from ..planner import stand_ins
+from ..operations.state import Tables
+from ..planner import due, stand_ins
 from ..planner.deployment import Deployment
 from ..planner.losses import Loss
 from ..planner.plan import Group, counted
@@ -27,7 +28,7 @@ from ..quoting import quoter
 from ..schema import compatibility
 from ..schema.model import Index, TableName, decode
 from . import archive, backup, restore, stepping
-from .archive import Archive, ArchivedColumn, Part, Value
+from .archive import Archive, ArchivedColumn, Manifest, Part, Value
 
 
 @dataclass(frozen=True)
@@ -214,9 +215,8 @@ def _expressions(index: Index) -> Iterator[str]:
 
 def _matching(deployment: Deployment, group: Group, file: Archive) -> Iterator[tuple[TableName, ArchivedColumn, Part]]:
     """Give the columns of a file that what the group undoes cut or replaced, and that get the type of then again."""
-    manifest, target = file.manifest, deployment.target
-    same = manifest.package == target.name and manifest.environment == target.environment
-    if not same or manifest.backend != deployment.connection.adapter.backend or manifest.kind != "migrate":
+    manifest = file.manifest
+    if not _of_here(deployment, manifest):
         return
     goals = {migration.schema: migration.version for migration in group.migrations}
     for part in manifest.parts:
@@ -230,6 +230,13 @@ def _matching(deployment: Deployment, group: Group, file: Archive) -> Iterator[t
             will = group.after[name].attribute.get(column.name)
             if will is not None and was.attribute[column.name].type == will.type:
                 yield name, column, part
+
+
+def _of_here(deployment: Deployment, manifest: Manifest) -> bool:
+    """Tell whether a file was written when these schemas were migrated."""
+    target = deployment.target
+    same = manifest.package == target.name and manifest.environment == target.environment
+    return same and manifest.backend == deployment.connection.adapter.backend and manifest.kind == "migrate"
 
 
 def _newer(
@@ -300,8 +307,34 @@ def again(deployment: Deployment, group: Group, recorded: object) -> tuple[Kept,
     return found, unread
 
 
-def give_back(target: Target, found: Kept, group: Group) -> list[str]:
+def unfinished(deployment: Deployment) -> Kept:
+    """Find what the last rollback set aside and did not give back, since it was killed when all else was done.
+
+    That is what its record names and what a file has that was written here, under the same name and with the same type.
+    """
+    found: Kept = {}
+    for left in due.of(deployment):
+        for path in [deployment.target.backups / name for name in left.given]:
+            with suppress(PipelineError), archive.reading(path) as file:
+                for part in file.manifest.parts if _of_here(deployment, file.manifest) else ():
+                    table, (was,) = TableName(part.schema, part.table), decode(part.model)
+                    now = deployment.tables[table].attribute if table in deployment.tables else {}
+                    for column in part.lost:
+                        same = column.name in now and now[column.name].type == was.attribute[column.name].type
+                        if same and place(table, column.name) in left.aside:
+                            found[table, column.name] = Backed(path, table, column.name, 0, bool(column.becomes))
+    return found
+
+
+def place(table: TableName, attribute: str) -> str:
+    """Give what the record of a rollback calls an attribute that it sets aside."""
+    return f"{table.schema}.{table.table}.{attribute}"
+
+
+def give_back(target: Target, found: Kept, tables: Tables) -> list[str]:
     """Put the values of before in the place of what was set aside; say of which, and where there are newer ones.
+
+    ``tables`` are those after the rollback.
 
     Raises
     ------
@@ -312,7 +345,7 @@ def give_back(target: Target, found: Kept, group: Group) -> list[str]:
     for path in dict.fromkeys(one.path for one in found.values()):
         places = [one for one in found.values() if one.path == path]
         # A value that somebody has entered meanwhile stays.
-        chosen = {(b.table, b.attribute): stand_ins.standing(group.after[b.table], b.attribute) for b in places}
+        chosen = {(b.table, b.attribute): stand_ins.standing(tables[b.table], b.attribute) for b in places}
         with archive.reading(path) as file:
             restore.put_back(target, file, overwrite=True, chosen=chosen)
         names = ", ".join(sorted(f"{table}.{attribute}" for table, attribute in chosen))
@@ -331,14 +364,14 @@ def _written_since(places: list[Backed]) -> str:
     return f"{counted(sum(one.newer for one in places), 'values')} written since, which no file has{of}"
 
 
-def advice(found: Kept, command: str, group: Group) -> str:
-    """Say what was set aside, and how the values come back."""
+def advice(found: Kept, command: str, tables: Tables) -> str:
+    """Say what was set aside, and how the values come back; ``tables`` are those after the rollback."""
     names = ", ".join(f"{table}.{attribute}" for table, attribute in sorted(found))
     places = sorted({(one.table, one.attribute) for one in found.values()}, key=str)
     shown = [
         f"{will.default or stand_ins.of_type(will.type) or 'an empty text'} in {name}"
         for table, name in places
-        if not (will := group.after[table].attribute[name]).nullable
+        if not (will := tables[table].attribute[name]).nullable
     ]
     required = bool(shown)
     newer = any(one.newer for one in found.values())

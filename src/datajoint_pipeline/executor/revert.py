@@ -15,6 +15,7 @@ from ..dialects.base import Dialect
 from ..errors import ExitCode, PipelineError
 from ..history import asked
 from ..internals import job_tables
+from ..operations.state import Tables
 from ..planner import adoption, counting, drift, due, impact, judging, retained, rollbacks
 from ..planner.deployment import Deployment
 from ..planner.impact import Impact
@@ -58,6 +59,10 @@ def rollback(
         auditing.heal(deployment)
         planned = _planned(deployment, schema, to, along=along)
         if planned is None:
+            if found := aside.unfinished(deployment):
+                for text in _given_back(target, found, deployment.tables):
+                    target.warn(text)
+                deployment = Deployment.read(target)
             due.refuse(deployment)
             return drift.read(target)
         group, found, advice = planned
@@ -69,7 +74,7 @@ def rollback(
                 f"The bytes of {attribute} in {table} are what they were, as the migration changed none. Newer values "
                 "have the bytes that <blob> wrote: datajoint.blob.unpack reads them."
             )
-        for text in [*_given_back(target, found, group), *advice]:
+        for text in [*_given_back(target, found, group.after), *advice]:
             target.warn(text)
         return drift.read(target)
 
@@ -89,13 +94,17 @@ def survey(target: Target, schema: str, to: str, along: bool = False) -> list[Im
     deployment = Deployment.read(target)
     planned = _planned(deployment, schema, to, along=along)
     if planned is None:
+        if found := aside.unfinished(deployment):
+            target.warn(_to_come(found))
+        else:
+            due.refuse(deployment)
         return []
     group, found, advice = planned
     impacts = impact.survey_back(deployment, group)
     if not any(judging.refusals(group, allow_data_loss=False)):
         purged.refuse(deployment, group, _command(schema, to, along=along))
     if found:
-        advice = [f"Values of before will be given back from {' and '.join(aside.files(found))}.", *advice]
+        advice = [_to_come(found), *advice]
     for text in advice:
         target.warn(text)
     return impacts
@@ -104,16 +113,20 @@ def survey(target: Target, schema: str, to: str, along: bool = False) -> list[Im
 def _given_back_of(run: runs.Run, began: resume.Interrupted) -> None:
     """Give back what a rollback had set aside that was interrupted, and has ended now."""
     found, unread = aside.again(run.deployment, run.group, began.head["plan"].get("files"))
-    for text in [*_given_back(run.target, found, run.group), *unread]:
+    for text in [*_given_back(run.target, found, run.group.after), *unread]:
         run.target.warn(text)
 
 
-def _given_back(target: Target, found: Kept, group: Group) -> list[str]:
+def _to_come(found: Kept) -> str:
+    return f"Values of before will be given back from {' and '.join(aside.files(found))}."
+
+
+def _given_back(target: Target, found: Kept, tables: Tables) -> list[str]:
     """Give back what was set aside, and say so; where that fails, say why, and how it can be done."""
     try:
-        return aside.give_back(target, found, group)
+        return aside.give_back(target, found, tables)
     except PipelineError as error:
-        return [f"{error.what} {error.why}", aside.advice(found, target.command, group)]
+        return [f"{error.what} {error.why}", aside.advice(found, target.command, tables)]
 
 
 def _planned(deployment: Deployment, schema: str, to: str, *, along: bool) -> tuple[Group, Kept, list[str]] | None:
@@ -135,7 +148,8 @@ def _planned(deployment: Deployment, schema: str, to: str, *, along: bool) -> tu
     if found:
         group = rollbacks.group(deployment, schema, to, undone, frozenset(found))
     group.violations.clear()
-    group.inputs.files = {"given": aside.files(found), "left": left, "lost": lost}
+    places = [aside.place(one.table, one.attribute) for one in found.values()]
+    group.inputs.files = {"given": aside.files(found), "aside": places, "left": left, "lost": lost}
     return group, found, advice
 
 

@@ -35,12 +35,18 @@ class Left:
         The files with values of before that are not in `backups/`.
     files : tuple of str
         Those that are there and wait to be restored.
+    given : tuple of str
+        Of these, those that the rollback was to give back itself.
+    aside : frozenset of str
+        The attributes that it set aside for that, as its record calls them.
     """
 
     schema: str
     lost: tuple[str, ...]
     gone: tuple[str, ...]
     files: tuple[str, ...]
+    given: tuple[str, ...]
+    aside: frozenset[str]
 
     @property
     def warnings(self) -> list[str]:
@@ -78,17 +84,23 @@ def refuse(deployment: Deployment) -> None:
         If there is one; it names the file. Nothing is restored because the journal says so, which anybody may have
         written.
     """
-    records, databases = deployment.records, {name: deployment.databases[name] for name in deployment.records}
-    for run in records.values():
+    for run in deployment.records.values():
         if run.kind == "restore" and run.finished_at is None:
-            raise drift.half_restored(deployment.target, databases[run.schema], run, deployment.surveys)
-    if not any(run.kind in _KINDS for run in records.values()):
-        return
-    for left in _left(deployment.target, databases, deployment.surveys):
+            database = deployment.databases[run.schema]
+            raise drift.half_restored(deployment.target, database, run, deployment.surveys)
+    for left in of(deployment):
         for text in left.warnings:
             deployment.target.warn(text)
         if left.files:
             raise left.refusal(deployment.target.command)
+
+
+def of(deployment: Deployment) -> list[Left]:
+    """Give what the last rollbacks left, as their records have it."""
+    records, databases = deployment.records, {name: deployment.databases[name] for name in deployment.records}
+    if not any(run.kind in _KINDS for run in records.values()):
+        return []
+    return list(_left(deployment.target, databases, deployment.surveys))
 
 
 def noted(target: Target, statuses: list[SchemaStatus]) -> list[SchemaStatus]:
@@ -125,7 +137,10 @@ def _left(target: Target, databases: Mapping[str, str], surveys: Mapping[str, jo
         whole, some = restored[name]
         given = _names(files.get("given")) - whole - some
         due = (given | _names(files.get("left")) - whole) & there
-        found = Left(name, *(tuple(sorted(one)) for one in (_names(files.get("lost")), given - there, due)))
+        lost, gone, left, back = (
+            tuple(sorted(names)) for names in (_names(files.get("lost")), given - there, due, given & there)
+        )
+        found = Left(name, lost, gone, left, back, frozenset(_names(files.get("aside"))))
         if found.lost or found.gone or found.files:
             yield found
 

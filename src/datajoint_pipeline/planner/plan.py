@@ -167,8 +167,8 @@ class Inputs:
     aside : frozenset
         The attributes whose values a rollback sets aside: the table's name before, and the attribute's.
     files : dict of str to list of str
-        The names of the backups that have the values of before: what is ``given`` back, and what is ``left``; and
-        ``lost``, the attributes of whose computed values no backup has those of before.
+        The names of the backups that have the values of before: what is ``given`` back, and what is ``left``; with
+        ``aside``, the attributes that get the former, and ``lost``, those of whose computed values no backup has any.
     unchanged : frozenset
         The attributes whose bytes a rollback leaves as they are, by the same names.
     """
