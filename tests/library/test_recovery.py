@@ -753,3 +753,20 @@ def test_init_whose_connection_is_lost_blames_no_definition(living: Project, mys
     assert "The connection to the server was lost" in lost.err, lost.err
     ok(living, "init")
     assert states(living)["work"] == ("current", "1.0.0")
+
+
+def test_a_rollback_that_cannot_be_taken_back_is_gone_on_with_by_its_own_command(
+    living: Project, mysql: Server
+) -> None:
+    living.replace(living.module("life"), "    grams : float64", "    mood = null : varchar(8)\n    grams : float64")
+    ok(living, "revise", "-m", "more")
+    path = next((living.folder / "src/my_pipeline/migrations/life").glob("1.1.0_*.py"))
+    add_sql(path, "UPDATE {life}.weight SET mood = 'calm'")
+    text = path.read_text().replace("import RunSQL", "import RunSQL, Sql", 1)
+    path.write_text(text.replace('postgresql=""', 'postgresql="", back=Sql(mysql="DO SLEEP(0)")'))
+    assert "no-way-back" not in ok(living, "migrate", "--dry-run", code=3).out
+    ok(living, "migrate")
+    back = ("rollback", "life", "--to", "1.0.0")
+    cut(living, mysql, "DO SLEEP(0)", *back)
+    refused = ok(living, *BACK, code=6)
+    assert f"then run python -m my_pipeline --env dev {' '.join(back)}, which goes on" in refused.err, refused.err

@@ -262,15 +262,15 @@ def _planned(target: Target, interrupted: Interrupted) -> Run | None:
         raise untrue(began, "It leads to another result than its migrations.")
     if any(deployment.databases.get(name) != database for name, database in dict(head["databases"]).items()):
         raise untrue(began, "It is of other databases.")
+    again = status.way_on(kind, interrupted.members[0].schema, began.version)
     if interrupted.undo is not None:
         done = int(interrupted.undo)
         if any(entry.state != steplog.DONE for entry in entries[:done]):
             raise untrue(began, "It is taken back from steps that were not done.")
         back = undoing.way_back(deployment, group, done)
-        back.require(target.command)
+        back.require(f"{target.command} {again}")
         group.steps[done:] = back.steps
     known = resuming.compared(group.steps, entries, not same, began.software)
-    again = status.way_on(kind, interrupted.members[0].schema, began.version)
     run = Run(target, deployment, group, interrupted.members, known, again)
     if target.connection.adapter.backend == "postgresql":
         _see_what_the_transaction_left(run, began, now)

@@ -172,7 +172,7 @@ def _way_back(run: Run, began: resume.Interrupted, *, ended: bool) -> tuple[int,
         back = undoing.way_back(run.deployment, run.group, done, begun=begun)
     except ValueError as error:
         raise resume.untrue(began.record, f"It cannot be read ({error}).") from error
-    back.require(target.command)
+    back.require(f"{target.command} {run.command}")
     for sql, words in back.questions:
         count, *names = target.connection.query(sql, args=None, reconnect=False).fetchone()
         if count:
@@ -182,7 +182,7 @@ def _way_back(run: Run, began: resume.Interrupted, *, ended: bool) -> tuple[int,
                 "Somebody made them since; nothing was changed.",
                 "Correct them, then run the command again."
                 if ended
-                else f"Correct them, or go on with {target.command} migrate.",
+                else f"Correct them, or go on with {target.command} {run.command}.",
                 exit_code=ExitCode.DATA_LOSS if ended else ExitCode.INTERRUPTED,
             )
     for text in back.kept:

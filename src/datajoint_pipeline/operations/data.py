@@ -109,7 +109,8 @@ class RunSQL(Operation):
         return call("RunSQL", [self.words], more)
 
     def notices(self, tables: Tables) -> Iterator[tuple[str, str]]:
-        yield "no-way-back", f"{self.words}: rollback cannot undo it by itself."
+        if self.back is None:
+            yield "no-way-back", f"{self.words}: rollback cannot undo it by itself."
 
     @property
     def changes_rows(self) -> bool:

@@ -187,7 +187,8 @@ class Returning:
         except Exception:  # the expression is for the tables as an earlier migration leaves them
             count = self._count(place, hidden, " OR ".join(stands))
         if count:
-            self._leave(operation.table, operation.after.name, "no file has what was there before", count, hidden)
+            why = f"no file has what {f'{count:,} rows' if count != 1 else '1 row'} had before"
+            self._leave(operation.table, operation.after.name, why, count, hidden)
 
     def _leave(self, table: TableName, attribute: str, why: str, count: int, hidden: str) -> None:
         """Note that values stay in a hidden column."""

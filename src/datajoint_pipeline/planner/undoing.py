@@ -53,7 +53,7 @@ class WayBack:
         return f"Or take back what it did: {command} rollback --interrupted."
 
     def require(self, command: str) -> None:
-        """Refuse a way that there is not.
+        """Refuse a way that there is not; ``command`` goes on with the run.
 
         Raises
         ------
@@ -64,7 +64,7 @@ class WayBack:
             raise PipelineError(
                 "There is no way back from the interrupted run; nothing was changed.",
                 f"{self.hindrance}.",
-                f"Correct what stopped it, then run {command} migrate, which goes on from there.",
+                f"Correct what stopped it, then run {command}, which goes on from there.",
                 exit_code=ExitCode.INTERRUPTED,
             )
 
