@@ -737,6 +737,9 @@ def test_the_dry_run_of_a_run_that_was_killed_before_its_first_step_shows_all_of
     assert "It was interrupted: 0 steps are done of 1. Still to be done:" in told and "add mood in life.Weight" in told
     left = ok(living, "migrate", "--dry-run", "--json", code=6).json["groups"]
     assert left[0]["statements"] == shown[0]["statements"]
+    shown = ok(living, *BACK, "--dry-run").err
+    assert "interrupted before it changed a table: it would be ended" in shown, shown
+    assert "Ended migrate of life, which was interrupted before it changed a table." in ok(living, *BACK).err
     ok(living, "migrate")
     assert states(living)["life"] == ("current", "1.1.0")
 

@@ -54,6 +54,12 @@ class Interrupted:
         """Give from how many done steps it is being taken back; None where it is not."""
         return self.head.get(UNDO)
 
+    @property
+    def without_change(self) -> str:
+        """Say of a run that changed no table that it is ended so."""
+        schemas = ", ".join(member.schema for member in self.members)
+        return f"Ended {self.record.kind} of {schemas}, which was interrupted before it changed a table."
+
 
 def resume(
     target: Target,
@@ -78,8 +84,7 @@ def resume(
             # Whatever is asked for now is planned from the start.
             runs.withdraw(target, began.members)
             if began.record.kind == "rollback":
-                schemas = ", ".join(member.schema for member in began.members)
-                found.append(f"Ended the rollback of {schemas}, which was interrupted before it changed a table.")
+                found.append(began.without_change)
                 tell(found[-1])
         else:
             note(run, began)

@@ -47,6 +47,7 @@ def undo(target: Target, report: runs.Report = lambda words, number, of: None) -
         run = resume.planned(target, began)
         if run is None or run.untouched:
             runs.withdraw(target, began.members)
+            target.warn(began.without_change)
             auditing.heal(Deployment.read(target))
             return drift.read(target)
         resume.note(run, began)
@@ -71,6 +72,7 @@ def survey(target: Target) -> list[Impact]:
     with journal.lock(target.connection, target.lock, timeout=0):
         run = resume.planned(target, began)
     if run is None or run.untouched:
+        target.warn("The run was interrupted before it changed a table: it would be ended, and nothing undone.")
         return []
     steps = run.group.steps
     if target.connection.adapter.backend == "postgresql":
