@@ -112,7 +112,7 @@ def create(
     connection = pipeline.connect(_dev(pipeline))  # as nobody may use what is not made to its end
     mark = names.mark(connection, pipeline.project, environment.branch)
     wanted = Wanted(environment.branch, _prefix(pipeline, environment), versions_of, rows)
-    if mark is not None and (branches.is_made(connection, mark, wanted) or (exist_ok and mark.status == READY)):
+    if exist_ok and mark is not None and mark.status == READY:
         return Made(drift.read(pipeline.target(environment, warn=warn)), anew=False)
     return _create(pipeline, environment, wanted, report, warn)
 
@@ -130,10 +130,10 @@ def _create(pipeline: Pipeline, environment: Environment, wanted: Wanted, report
                 refused.append(statement)
 
     with pipeline.declaring() as declare:
-        found = branches.create(
+        found, anew = branches.create(
             target, pipeline.project, wanted, declare, dev, pipeline.config, give=give, report=report
         )
-    return Made(found, len(granted), tuple(refused))
+    return Made(found, len(granted), tuple(refused), anew)
 
 
 def _grants(pipeline: Pipeline, databases: dict[str, str]) -> list[str]:

@@ -178,12 +178,10 @@ def survey(connection: dj.Connection, project: Project) -> list[Standing]:
 # --- Making --------------------------------------------------------------------------------------------------------
 
 
-def is_made(connection: dj.Connection, mark: Mark, wanted: Wanted) -> bool:
-    """Tell whether a branch was made to its end by whoever asks for the same: killed when nothing but to say so was
-    left, or asked twice.
-    """
+def _is_asked_again(connection: dj.Connection, mark: Mark, wanted: Wanted) -> bool:
+    """Tell whether whoever made a branch asks for the same: killed when only to say so was left, or asked twice."""
     maker = (mark.database_user, mark.os_user, mark.host) == (login(connection), os_user(), platform.node())
-    return maker and mark.status == READY and (mark.versions_of, mark.sample) == (wanted.versions_of, wanted.rows)
+    return maker and (mark.versions_of, mark.sample) == (wanted.versions_of, wanted.rows)
 
 
 def create(
@@ -196,8 +194,8 @@ def create(
     *,
     give: Callable[[], None] = lambda: None,
     report: Callable[[str], None] = lambda text: None,
-) -> list[SchemaStatus]:
-    """Make the schemas of a branch; anew where that was broken off.
+) -> tuple[list[SchemaStatus], bool]:
+    """Make the schemas of a branch; anew where that was broken off, and not where the same was made before.
 
     Parameters
     ----------
@@ -220,13 +218,16 @@ def create(
 
     Returns
     -------
-    list of SchemaStatus
+    statuses : list of SchemaStatus
         Where every schema stands afterwards.
+    made : bool
+        Whether they were made.
 
     Raises
     ------
     PipelineError
-        If the branch has its schemas, or dev is not in order where it is asked for something.
+        If the branch has its schemas, made by somebody else or with other options, or dev is not in order where it is
+        asked for something.
     """
     with ExitStack() as alone:
         alone.enter_context(_alone(target.connection, project, wanted.branch, target.warn))
@@ -256,12 +257,14 @@ def _create(
     config: Any,
     give: Callable[[], None],
     report: Callable[[str], None],
-) -> list[SchemaStatus]:
+) -> tuple[list[SchemaStatus], bool]:
     connection = target.connection
     mark = names.mark(connection, project, wanted.branch)
     if mark is not None and mark.status == DROPPING:
         names.refuse_unfinished(mark, target.program)
     if mark is not None and mark.status == READY:
+        if _is_asked_again(connection, mark, wanted):
+            return drift.read(target), False
         raise PipelineError(
             f"The branch {wanted.branch} has its schemas already.",
             f"{mark.os_user} made them on {mark.created_at:%Y-%m-%d}.",
@@ -290,7 +293,7 @@ def _create(
         made = initialize(target, declare, report)
     give()
     marks.set_status(connection, mark, READY)
-    return made
+    return made, True
 
 
 def _begin(target: Target, project: Project, wanted: Wanted) -> Mark:
