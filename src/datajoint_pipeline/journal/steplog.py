@@ -101,9 +101,7 @@ def write(connection: dj.Connection, database: str, run: int, entries: Iterable[
     PipelineError
         If the server does not take a statement of that length.
     """
-    most = longest_statement(connection)
     for sql, values in _statements(connection, database, run, entries):
-        refuse_long(len(sql) + literals(*values), most, "The record of the run")
         connection.query(sql, values, reconnect=False)
 
 
@@ -115,21 +113,23 @@ def refuse_long_entries(connection: dj.Connection, database: str, run: int, entr
     PipelineError
         If the server does not take a statement of that length.
     """
-    most = longest_statement(connection)
-    for sql, values in _statements(connection, database, run, entries):
-        refuse_long(len(sql) + literals(*values), most, "The record of the run")
+    for _ in _statements(connection, database, run, entries):
+        pass
 
 
 def _statements(
     connection: dj.Connection, database: str, run: int, entries: Iterable[Entry]
 ) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """Give the statement that records each step, with its values."""
+    """Give the statement that records each step, with its values, if the server takes it."""
+    most = longest_statement(connection)
     sql = (
         f"INSERT INTO {_table(connection, database)} "
         "(run, number, kind, state, words, statement, tables, before_step) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
     )
     for e in entries:
-        yield sql, (run, e.number, e.kind, e.state, e.words, e.text, json.dumps(e.tables), e.before)
+        values = (run, e.number, e.kind, e.state, e.words, e.text, json.dumps(e.tables), e.before)
+        refuse_long(len(sql) + literals(*values), most, "The record of the run")
+        yield sql, values
 
 
 def read(connection: dj.Connection, database: str, run: int) -> list[Entry]:
