@@ -97,9 +97,9 @@ def refuse(deployment: Deployment) -> None:
 
 def of(deployment: Deployment) -> list[Left]:
     """Give what the last rollbacks left, as their records have it."""
-    records, databases = deployment.records, {name: deployment.databases[name] for name in deployment.records}
-    if not any(run.kind in _KINDS for run in records.values()):
+    if not any(run.kind in _KINDS for run in deployment.records.values()):
         return []
+    databases = {name: deployment.databases[name] for name in deployment.records}
     return list(_left(deployment.target, databases, deployment.surveys))
 
 
