@@ -249,27 +249,20 @@ class Run:
 
     def _moved(self) -> dict[str, str]:
         """Give the places before of the tables that have another one afterwards."""
-        names = {name: name for name in self.group.before}
-        for origins in self.group.origins:
-            names = {new: names[old] for new, old in origins.tables.items() if old in names}
-
-        return {self._place(new): self._place(old) for new, old in names.items() if new != old}
+        names = self.group.names_before
+        return {self._place(new): self._place(old) for new, (old, _) in names.items() if new != old}
 
     def _turned(self) -> set[str]:
         """Give the places afterwards of the tables whose foreign keys have another order than before."""
-        found = set[str]()
-        for name, table in self.group.after.items():
-            was, attributes = name, {attribute: attribute for attribute in table.attribute}
-            names = {key.parent: key.parent for key in table.foreign_keys}
-            for origins in reversed(self.group.origins):
-                own = origins.attributes.get(was, {})
-                attributes = {new: own[old] for new, old in attributes.items() if old in own}
-                names = {new: origins.tables.get(old, old) for new, old in names.items()}
-                was = origins.tables.get(was, was)
-            if (before := self.group.before.get(was)) is None:
+        found, names = set[str](), self.group.names_before
+        for name, (was, attributes) in names.items():
+            if (table := self.group.after.get(name)) is None:
                 continue
-            now = [(names[key.parent], [attributes.get(a) for a in key.attributes]) for key in table.keys_in_order]
-            had = [(key.parent, [*key.attributes]) for key in before.keys_in_order]
+            now = [
+                (names.get(key.parent, (key.parent, {}))[0], [attributes.get(a) for a in key.attributes])
+                for key in table.keys_in_order
+            ]
+            had = [(key.parent, [*key.attributes]) for key in self.group.before[was].keys_in_order]
             if [key for key in now if key in had] != [key for key in had if key in now]:
                 found.add(self._place(name))
         return found
